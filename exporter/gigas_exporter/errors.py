@@ -131,14 +131,20 @@ class DecodeError(GigasError):
     Attributes:
         field: The field, or ``body`` for the whole response.
         detail: What is wrong with it.
+        address: Where the response came from: host and port, of the proxy too; empty for a field.
     """
 
     reason: Reason = "invalid"
 
-    def __init__(self, field: str, detail: str) -> None:
+    def __init__(self, field: str, detail: str, address: str = "") -> None:
         super().__init__(f"{field}: {detail}")
         self.field = field
         self.detail = detail
+        self.address = address
+
+    def __str__(self) -> str:
+        """Return the sentence, with the address where it is known."""
+        return super().__str__() + (f" ({self.address})" if self.address else "")
 
 
 class IncompleteError(GigasError):

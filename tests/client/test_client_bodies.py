@@ -44,6 +44,7 @@ def test_an_answer_that_is_not_understood_fails_without_a_retry(api: Any, script
     with pytest.raises(DecodeError, match=error) as caught:
         api.client(server).get_disk("1", "2", deadline=deadline)
     assert caught.value.reason == "invalid"
+    assert str(caught.value).endswith(f" (127.0.0.1:{server.port})" if caught.value.field == "body" else " readable id")
     assert (deadline.sent_at, deadline.got_response) == (None, True)
     assert "canary" not in str(caught.value)
     assert api.ledger.requests == [("get_disk", "invalid")]

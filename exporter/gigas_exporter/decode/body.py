@@ -29,7 +29,7 @@ def decode_json(body: bytes, operation: str) -> object:
     except RecursionError:
         detail = "is nested too deeply"
     except ValueError:
-        detail = "is not JSON" if body.strip() else "is empty"
+        detail = "is not JSON: something before the API may have answered" if body.strip() else "is empty"
     raise DecodeError("body", f"the response to {operation} {detail}")
 
 

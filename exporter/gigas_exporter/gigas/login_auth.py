@@ -213,7 +213,7 @@ class LoginAuth:
         except DecodeError as error:
             # Some APIs reject with status 200 and JSON or HTML. With a known password HTML may be from a deployment.
             is_rejected = error.field == "token" or not state.was_accepted
-            again = partial(DecodeError, error.field, error.detail)
+            again = partial(DecodeError, error.field, error.detail, error.address)
             self._block(state, "login failed", {"error": str(error)}, again, is_rejected=is_rejected)
             raise
         state.accept()

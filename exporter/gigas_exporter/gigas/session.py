@@ -157,12 +157,18 @@ class ApiSession:
         try:
             if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
                 return interpret(response)
-        except DecodeError:
+        except DecodeError as error:
             code = "invalid"
+            self._add_address(error)
             raise
         finally:
             self._observer.request(request.operation, code, elapsed)
         raise self._api_error(request, response, used)
+
+    def _add_address(self, error: DecodeError) -> None:
+        """Note where a body came from: something before the API may have sent it."""
+        if error.field == "body":
+            error.address = self._transport.peer
 
     def _api_error(self, request: ApiRequest[Any], response: RawResponse, used: Secret | None) -> ApiError:
         retry_after = parse_retry_after(response.headers.get("retry-after"), self._clock.wall())
@@ -206,9 +212,10 @@ class ApiSession:
                 what = f"no complete response in time ({self._transport.peer}): the deadline passed"
                 raise WorkTimeoutError(request.operation, what) from None
             raise
-        except DecodeError:  # there was a response, which is too large or broken
+        except DecodeError as error:  # there was a response, which is too large or broken
             deadline.on_response()
             self._observer.request(request.operation, "invalid", time.monotonic() - began)
+            self._add_address(error)
             raise
         deadline.on_response()
         return response, time.monotonic() - began
