@@ -45,8 +45,7 @@ def standard_output() -> Iterator[None]:
         raise
     finally:
         sys.stdout = original
-        with suppress(OutputError):
-            stream.detach()
+        stream.detach()
 
 
 class _StandardOutput(io.TextIOWrapper):
