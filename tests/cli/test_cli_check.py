@@ -435,6 +435,7 @@ def test_quiet_says_nothing_when_all_is_well(run: Run, cloud: SimulatorServer) -
         outcome = run("check", "--quiet", *arguments)
         assert (outcome.status, outcome.out, outcome.err) == (0, "", ""), arguments
     assert run("check", "--quiet", GIGAS_CHECK_QUIT="1").err == ""
+    assert "GIGAS_CHECK_QUIT is not known" in run("check", GIGAS_CHECK_QUIT="1").err
 
 
 def test_accounts_are_chosen_by_id_or_name(run: Run, cloud: SimulatorServer, config: str) -> None:

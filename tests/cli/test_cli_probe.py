@@ -12,7 +12,7 @@ import pytest
 from cli.conftest import Outcome, Run
 from gigas_exporter.cli.probe.fields import FieldKind, form_of, has_zone, safe_name, safe_word
 from support.simulator import SimulatorServer
-from support.small_api import SmallApi, ago, healthy
+from support.small_api import Answer, SmallApi, ago, healthy
 
 NO_ENVIRONMENT = dict.fromkeys(("GIGAS_ACCOUNT_ID", "GIGAS_API_KEY", "GIGAS_API_URL"))
 DISKS, BACKUPS, MACHINES = "/account/4242/disks", "/account/4242/backups", "/account/4242/virtual_machines"
@@ -71,6 +71,15 @@ def test_a_header_that_says_that_there_is_more(run: Run, api: SmallApi) -> None:
     assert status == 1
     assert "there may be more items, says the header Link" in json.dumps(facts)
     assert '"link": "present"' in json.dumps(facts)
+
+
+def test_a_total_that_shrinks_is_named(run: Run, api: SmallApi) -> None:
+    """The list that fits the second total is accepted, and nobody knows whether it is whole."""
+    totals = iter(["6"])
+    api.answers[DISKS] = lambda query: (200, api.lists[DISKS][int(query["offset"]) :], {"X-Total": next(totals, "4")})
+    status, document = _probe(run, api)
+    (problem,) = document["problems"]
+    assert (status, problem["problem"]) == (1, "4 distinct items, but X-Total is 6")
 
 
 NO_WORD = "{} matches no known word and counts as usable (12 times)".format
@@ -259,14 +268,23 @@ def test_every_own_list_that_is_read_is_described(run: Run, api: SmallApi, sourc
     assert "  response 200: 3 items, x-total 3 (3 times)\n" in shown
 
 
-def test_own_lists_that_all_fail_are_told_and_not_a_list_that_was_not_read(run: Run, api: SmallApi) -> None:
+@pytest.mark.parametrize(
+    ("answer", "words", "setting"),
+    [
+        ((500, b"", {}), "HTTP status 500", ""),
+        ((200, [], {"Link": '</next>; rel="next"'}), "a disk's list may be incomplete", "api.page_size"),
+    ],
+)
+def test_own_lists_that_all_fail_are_told_and_not_a_list_that_was_not_read(
+    run: Run, api: SmallApi, answer: Answer, words: str, setting: str
+) -> None:
     """Nor is the setting advised that is in force."""
     for number in range(1, 5):
-        api.answers[f"/account/4242/disk/{number}/backups"] = lambda _: (500, b"", {})
+        api.answers[f"/account/4242/disk/{number}/backups"] = lambda _: answer
     status, document = _probe(run, api, "disk")
     assert status == 2
-    assert [(each["list"], each["try"]) for each in document["problems"]] == [("disk_backups", "")]
-    assert document["problems"][0]["problem"].startswith("4 not accepted: HTTP status 500")
+    assert {(each["list"], each["try"]) for each in document["problems"]} == {("disk_backups", setting)}
+    assert document["problems"][0]["problem"].startswith(f"4 not accepted: {words}")
 
 
 def test_without_disks_no_list_of_backups_is_told(run: Run, api: SmallApi) -> None:
