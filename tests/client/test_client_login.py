@@ -517,6 +517,21 @@ def test_a_fresh_token_is_tried_with_both_schemes(api: Any, door: LoginApi, kind
     assert len(door.logins) == (1 if kind == "login" else 0)
 
 
+def test_what_is_not_found_was_asked_with_a_good_token(api: Any, door: LoginApi) -> None:
+    """No other is tried, in neither scheme, until one is rejected, and then a new one at once."""
+
+    def script(seen: Seen, wire: Wire) -> None:
+        wire.reply(404, b"") if seen.path.endswith("/404") else door(seen, wire)
+
+    server = api(script)
+    client = api.client(server, login_with("right"))
+    with pytest.raises(ApiError):
+        client.get_disk("1", "404")
+    door.valid = "t2".__eq__
+    assert client.get_disk("1", "2").id == "2"
+    assert [seen.authorization for seen in server.seen if seen.authorization] == ["t1", "t1", "t2"]
+
+
 def test_no_secret_is_in_the_representation_of_a_login(api: Any, door: LoginApi) -> None:
     """Neither in what is sent nor in what is kept."""
     client = api.client(door, login_with(PASSWORD), login="oidc")
