@@ -130,6 +130,21 @@ def test_a_skipped_account_is_tried_again(
         await_true(lambda: watching.observed.counts == (2, 0, 0))
 
 
+def test_an_account_that_is_found_is_watched_before_the_next_list(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two lists of accounts minutes may pass."""
+    monkeypatch.setattr("gigas_exporter.poller.account_source._RETRY_MISSING_SECONDS", 0.0)
+    with RawApi(["1", "2"]) as api:
+        api.lists["/account/2/disks"] = 404, {"error": "no cloud"}
+        watching = watch(replace(discovering(api), poll=PollSettings(interval=1.0, backups_interval=60.0)))
+        await_true(lambda: watching.observed.counts == (1, 0, 1))
+        del api.lists["/account/2/disks"]
+        watching.service.scheduler.run_now([task for task in [watching.service._discovery] if task])
+        await_true(lambda: watching.accounts() == {"1", "2"})
+        assert watching.observed.discoveries == [True, True]
+
+
 @pytest.mark.parametrize("status", [403, 500, 404, None])
 def test_what_else_fails_is_never_skipped(watch: Watch, status: int | None) -> None:
     """A 403, a 5xx, a 404 after a 200, and no answer in time are failures."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gigas_exporter.clock import SystemClock
+from gigas_exporter.clock import StopEvent, SystemClock
 from gigas_exporter.config import AccountSettings, Settings, Shard
 from gigas_exporter.errors import AuthError
 from gigas_exporter.gigas import FixedSecret, LoginCredential
@@ -255,6 +255,16 @@ def test_a_list_of_accounts_that_comes_after_the_end_changes_nothing(accounts: S
     service.start()
     assert [each.account.id for each in store.snapshot()] == ["1"]
     assert (observed.watched, observed.forgotten) == ([], [])
+
+
+def test_what_is_stopped_stops_what_was_begun_with_it() -> None:
+    """Before or after; what is detached goes on, and is not kept."""
+    stop = StopEvent()
+    begun, detached = StopEvent(stop), StopEvent(stop)
+    detached.detach()
+    assert stop.children == {begun}
+    stop.set()
+    assert [each.is_set() for each in (begun, StopEvent(stop), detached)] == [True, True, False]
 
 
 def test_it_stops_while_accounts_are_taken_up(accounts: SimulatorServer) -> None:
