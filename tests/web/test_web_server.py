@@ -237,7 +237,7 @@ def test_a_port_in_use_is_one_line(serve: Serve) -> None:
     """That a port is taken is known when the server is made, before anything is started."""
     host, port = serve().address
     with pytest.raises(ConfigError) as caught:
-        Server([(host, port)], in_thread(lambda _: Response(200)))
+        Server([(host, 0), (host, port)], in_thread(lambda _: Response(200)))
     assert str(caught.value) == f"cannot listen on 127.0.0.1:{port}: Address already in use"
 
 

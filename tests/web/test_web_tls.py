@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 import subprocess
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -222,6 +223,7 @@ def test_a_changed_web_config_is_taken_up_unless_it_is_bad(
         before = len(caplog.records)
         path.unlink() if text is None else path.write_text(text)
         await_true(lambda: _is_served(server, context) and len(caplog.records) > before)  # noqa: B023  # at once
+    time.sleep(0.3)  # in which it looks again, and nothing has changed
     assert [facts.get("error") for facts in _facts(caplog)] == [
         f"web config file {path}: No such file or directory",
         f"{path}: the file must be a mapping of keys to values, such as key: value",
