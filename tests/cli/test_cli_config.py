@@ -178,12 +178,12 @@ def test_collect_logs_as_it_is_told(run: Run, config: str, tmp_path: Path) -> No
     loud = tmp_path / "loud.yml"
     loud.write_text(Path(config).read_text() + "log: {level: info}\n")
     alone: dict[str, str | None] = {"GIGAS_ACCOUNT_ID": None, "GIGAS_API_KEY": None}
-    assert "poll done" not in run("collect").err
-    assert "poll done" in run("collect", GIGAS_LOG_LEVEL="info").err
-    assert "poll done" in run("collect", "--log.level=info", GIGAS_LOG_LEVEL="error").err
-    assert "poll done" not in run("collect", "--config.file", config, **alone).err
-    assert "poll done" in run("collect", "--config.file", str(loud), **alone).err
-    assert "poll done" not in run("collect", "--config.file", str(loud), GIGAS_LOG_LEVEL="error", **alone).err
+    assert "First poll done" not in run("collect").err
+    assert "First poll done" in run("collect", GIGAS_LOG_LEVEL="info").err
+    assert "First poll done" in run("collect", "--log.level=info", GIGAS_LOG_LEVEL="error").err
+    assert "First poll done" not in run("collect", "--config.file", config, **alone).err
+    assert "First poll done" in run("collect", "--config.file", str(loud), **alone).err
+    assert "First poll done" not in run("collect", "--config.file", str(loud), GIGAS_LOG_LEVEL="error", **alone).err
     assert "[default: error; env: GIGAS_LOG_LEVEL]" in " ".join(run("collect", "--help").out.split())
 
 

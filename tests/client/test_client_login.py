@@ -216,9 +216,9 @@ REFUSALS: dict[str, list[tuple[int, Any]]] = {
     "no token": [(200, {"token": ""})],
 }
 _SAID = {
-    **dict.fromkeys(("down", "no password"), "cannot renew a token that is still in use"),
-    **dict.fromkeys(("refused", "forbidden", "bad request"), "login rejected; it waits before it is sent again"),
-    **dict.fromkeys(("not there", "a page", "no token"), "login failed; it waits before it is sent again"),
+    **dict.fromkeys(("down", "no password"), "Cannot renew a token that is still in use"),
+    **dict.fromkeys(("refused", "forbidden", "bad request"), "Login rejected; it waits before it is sent again"),
+    **dict.fromkeys(("not there", "a page", "no token"), "Login failed; it waits before it is sent again"),
 }
 
 
@@ -247,7 +247,7 @@ def test_a_renewal_that_fails_leaves_the_token_that_still_lives(
     clock.now += 130
     client.get_disk("1", "2")
     assert door.tokens == 2
-    assert caplog.messages[1:] == ["tokens can be renewed again"]
+    assert caplog.messages[1:] == ["Tokens can be renewed again"]
     assert PASSWORD not in caplog.text
 
 

@@ -355,7 +355,7 @@ def test_says_field_and_type_once_but_never_the_value(caplog: pytest.LogCaptureF
         for _ in range(100):
             decode_disk({"id": 1, "status": ["canary"], "locked": {"canary": 1}}, invalid)
     assert invalid == {"status": 100, "locked": 100}
-    assert {record.getMessage() for record in caplog.records} == {"a value is not understood"}
+    assert {record.getMessage() for record in caplog.records} == {"A value is not understood"}
     facts = [(record.__dict__["field"], record.__dict__["type"]) for record in caplog.records]
     assert sorted(facts) == [("locked", "object"), ("status", "array")]
 

@@ -51,4 +51,4 @@ def test_an_api_that_is_gone_and_comes_back(
                 assert_same(exporter.scrape(), before, account, *SERIES["disks"])
                 await_true(lambda account=account: len(exporter.said(account, "disks")) > 1)  # type: ignore[misc]
                 said = [message for message, _ in exporter.said(account, "disks")]
-                assert said == ["poll failed", "poll succeeds again"]
+                assert said == ["Poll failed", "Poll succeeds again"]

@@ -267,5 +267,5 @@ def test_a_rotated_secret_is_read_after_a_refusal(tmp_path: Path, cloud: Simulat
         await_polls(served, "4242")
         assert seen(served, "gigas_up") == 1
         if kind != "token":  # between the token's end and the file's new one a poll may come
-            assert "poll failed" not in served.process.stderr
+            assert "Poll failed" not in served.process.stderr
         assert "another-" not in served.process.stderr

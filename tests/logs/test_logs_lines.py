@@ -50,9 +50,9 @@ def fields(line: str) -> dict[str, str]:
 def test_an_event_is_a_line_of_facts() -> None:
     """Time, level, logger and event come first, then the facts in their order; what is None is left out."""
     log = get_logger("gigas_exporter.poller").bind(account="4242")
-    line = written(lambda: log.info("poll done", disks=3, seconds=0.25, swap=True, odd="a b", nothing=None, empty=""))
+    line = written(lambda: log.info("Poll done", disks=3, seconds=0.25, swap=True, odd="a b", nothing=None, empty=""))
     assert re.sub(r"ts=\S+", "ts=T", line) == (
-        'ts=T level=info logger=gigas_exporter.poller msg="poll done"'
+        'ts=T level=info logger=gigas_exporter.poller msg="Poll done"'
         ' account=4242 disks=3 seconds=0.25 swap=true odd="a b" empty=""'
     )
     assert re.match(r"ts=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", line)

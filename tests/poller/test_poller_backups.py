@@ -100,7 +100,7 @@ def test_an_unreadable_disk_keeps_its_last_summary_and_the_others_theirs(
     assert watching.inventory().outcomes["backups"].success
     await_true(lambda: not watching.backups().failed_disks)
     said = [record.getMessage() for record in caplog.records]
-    assert said == ["backups of some disks cannot be read", "backups of all disks can be read again"]
+    assert said == ["Backups of some disks cannot be read", "Backups of all disks can be read again"]
 
 
 def test_a_backup_whose_disk_is_not_understood_is_not_said_to_be_no_backup(

@@ -50,7 +50,7 @@ def test_a_rejected_login_of_twenty_accounts_is_sent_once(watch: Watch, caplog: 
         time.sleep(1.0)
         assert api.count("/token") <= 3
         assert api.count() == api.count("/token")
-        said = [record for record in caplog.records if "login rejected" in record.getMessage()]
+        said = [record for record in caplog.records if "Login rejected" in record.getMessage()]
         assert len(said) == 1
         # Another password is tried at once.
         api.lists["/token"] = 200, {"token": "t", "expires": time.time() + 1800}

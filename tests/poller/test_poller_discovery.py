@@ -58,7 +58,7 @@ def test_filters_and_ended_products_are_skipped(
     with RawApi(ACCOUNTS) as api:
         watching = watch(discovering(api, **only))
         watching.await_ready()
-        assert [record.getMessage() for record in caplog.records].count("accounts skipped by status or product") == 1
+        assert [record.getMessage() for record in caplog.records].count("Accounts skipped by status or product") == 1
         assert watching.accounts() == expected
         assert watching.observed.counts[0] == len(expected)
         assert watching.observed.counts[2] == len(ACCOUNTS) - len(expected)
@@ -74,7 +74,7 @@ def test_a_shard_that_owns_no_listed_account_says_so(watch: Watch, caplog: pytes
         await_true(lambda: api.count("/accounts") >= listed + 2)
         assert watching.accounts() == set()
     said = [record.getMessage() for record in caplog.records if "shard" in record.getMessage()]
-    assert said == ["the shard owns none of the accounts, so that nothing is watched here"]
+    assert said == ["The shard owns none of the accounts, so that nothing is watched here"]
 
 
 def test_an_account_whose_disks_are_not_found_is_skipped(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
@@ -87,7 +87,7 @@ def test_an_account_whose_disks_are_not_found_is_skipped(watch: Watch, caplog: p
         assert watching.accounts() == {"1"}
         assert not [key for key in watching.observed.polls if key[0] == "2" and key[1] == "disks"]
         said = [record.getMessage() for record in caplog.records if "skipped" in record.getMessage()]
-        assert said == ["account skipped: its disks are not found (status 404)"]
+        assert said == ["Account skipped: its disks are not found (status 404)"]
         del api.lists["/account/2/disks"]
         api.accounts[1] = {"id": 2, "status": "active"}
         await_true(lambda: watching.accounts() == {"1", "2"})

@@ -109,7 +109,7 @@ def test_a_failure_is_logged_when_it_begins_and_when_it_ends(
     server.faults.clear()
     await_true(lambda: watching.inventory().disks)
     watching.await_polls("disks")
-    assert said_of_disks(caplog) == [("WARNING", "poll failed"), ("WARNING", "poll succeeds again")]
+    assert said_of_disks(caplog) == [("WARNING", "Poll failed"), ("WARNING", "Poll succeeds again")]
 
 
 def test_a_failure_that_is_another_after_a_reload_is_said(
@@ -124,7 +124,7 @@ def test_a_failure_that_is_another_after_a_reload_is_said(
     server.faults.add("status", "list_disks", status=501)
     after = watch(store=before.store, backups_interval=60.0)
     await_true(lambda: after.observed.polls[ACCOUNT, "disks", "server"] >= 2)
-    failed = [record for record in caplog.records if record.getMessage() == "poll failed"]
+    failed = [record for record in caplog.records if record.getMessage() == "Poll failed"]
     facts = [record.facts for record in failed]  # type: ignore[attr-defined]
     assert [each["reason"] for each in facts if each["resource"] == "disks"] == ["auth", "server"]
 

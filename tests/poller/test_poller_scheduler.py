@@ -294,7 +294,7 @@ def test_a_pool_without_threads_is_stalled_and_heals(
     assert ran.wait(30.0)
     await_true(lambda: not scheduler.is_stalled())
     scheduler.stop(1.0)
-    assert [record.getMessage() for record in caplog.records] == ["cannot start a poll worker"]
+    assert [record.getMessage() for record in caplog.records] == ["Cannot start a poll worker"]
 
 
 def test_a_dead_dispatcher_makes_the_pool_stalled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ def test_a_list_without_any_account_is_not_believed(
     await_true(lambda: later.observed.discoveries)
     assert later.service.not_ready() == "the accounts have not been listed yet"
     assert set(later.observed.discoveries) == {False}
-    (said, _) = [record.facts["error"] for record in caplog.records if record.getMessage() == "cannot list accounts"]  # type: ignore[attr-defined]
+    (said, _) = [record.facts["error"] for record in caplog.records if record.getMessage() == "Cannot list accounts"]  # type: ignore[attr-defined]
     assert said == "list_accounts: the API lists no account for this credential"
 
 

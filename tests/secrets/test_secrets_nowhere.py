@@ -202,7 +202,7 @@ def leaks_of_serving(directory: Path, cloud: SimulatorServer, kind: str) -> set[
         assert served.process.end() == 0
     outputs.append(("log", served.process.stderr))
     assert "level=debug" in served.process.stderr
-    assert "poll failed" in served.process.stderr
+    assert "Poll failed" in served.process.stderr
     return leaks(secrets, outputs)
 
 

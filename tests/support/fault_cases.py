@@ -201,7 +201,7 @@ def _play_failing(case: Failing, cloud: SimulatorServer, exporter: InProcessExpo
     assert_same(after, before, STRUCK, "gigas_disk_", "gigas_virtual_machine_")
     assert after.total("gigas_up", account_id=STRUCK) == 1
     await_true(lambda: len(exporter.said(STRUCK, resource)) > 1)
-    assert [message for message, _ in exporter.said(STRUCK, resource)] == ["poll failed", "poll succeeds again"]
+    assert [message for message, _ in exporter.said(STRUCK, resource)] == ["Poll failed", "Poll succeeds again"]
     assert exporter.said(STRUCK, resource)[0][1]["reason"] in reasons
     assert exporter.said(OTHER, resource) == []
 

@@ -217,7 +217,7 @@ class InProcessExporter:
             for thread, message, facts in list(self._lines.kept)
             if thread in threads
             and (facts.get("account"), facts.get("resource")) == (account_id, resource)
-            and message != "first poll done"
+            and message != "First poll done"
             # If a fault starts or ends during a poll, some disks may be read and others not.
             and not message.startswith("backups of ")
         ]

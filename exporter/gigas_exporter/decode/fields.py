@@ -62,7 +62,7 @@ def report_problems(problems: Iterable[Problem], invalid: Counter[str]) -> None:
             invalid.logged_fields.add(field)
         elif invalid[field] > 1:
             continue
-        _log.warning("a value %s", detail, extra={"field": field, "type": kind_of(value)})
+        _log.warning("A value %s", detail, extra={"field": field, "type": kind_of(value)})
 
 
 def decode_id(value: object) -> str | None:

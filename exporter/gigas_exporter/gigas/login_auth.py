@@ -160,7 +160,7 @@ class LoginAuth:
             session.issued.schedule_renewal(_RETRY_RENEWAL_AT, self._clock)
             if not self._renewal_fails and not self._is_blocked:  # a block is logged when it begins
                 facts = {"reason": error.reason, "error": str(error)}
-                _log.warning("cannot renew a token that is still in use", extra=facts)
+                _log.warning("Cannot renew a token that is still in use", extra=facts)
             self._renewal_fails = True
             return session
 
@@ -188,7 +188,7 @@ class LoginAuth:
         self._observer.token(issued.expires_at)
         if self._renewal_fails:
             self._renewal_fails = False
-            _log.info("tokens can be renewed again")
+            _log.info("Tokens can be renewed again")
         return self._session
 
     def _issue(self, state: LoginState, password: Secret, deadline: Deadline) -> IssuedToken:
@@ -205,16 +205,16 @@ class LoginAuth:
                 raise
             if error.status not in _REJECTED:
                 failure = partial(ApiError, error.operation, error.status, detail=error.detail)
-                self._block(state, "login failed", {"error": str(error)}, failure, is_rejected=False)
+                self._block(state, "Login failed", {"error": str(error)}, failure, is_rejected=False)
                 raise
             message = f"the API refused the login (status {error.status}, {error.address}): check {self.secret_name}"
-            self._block(state, "login rejected", {"status": error.status}, partial(AuthError, message))
+            self._block(state, "Login rejected", {"status": error.status}, partial(AuthError, message))
             raise AuthError(message) from None
         except DecodeError as error:
             # Some APIs reject with status 200 and JSON or HTML. With a known password HTML may be from a deployment.
             is_rejected = error.field == "token" or not state.was_accepted
             again = partial(DecodeError, error.field, error.detail, error.address)
-            self._block(state, "login failed", {"error": str(error)}, again, is_rejected=is_rejected)
+            self._block(state, "Login failed", {"error": str(error)}, again, is_rejected=is_rejected)
             raise
         state.accept()
         life = expires_at - self._clock.wall() if expires_at is not None else _MAX_LIFE_SECONDS

@@ -281,9 +281,9 @@ class AccountPoller:
             facts["error"] = poll.reading.error or "no time was left"
         log = _log.bind(account=self._account_id, resource="backups")
         if poll.reading.failed_disks and not (previous and previous.failed_disks):
-            log.bind(**facts).warning("backups of some disks cannot be read")
+            log.bind(**facts).warning("Backups of some disks cannot be read")
         elif previous and previous.failed_disks and not poll.reading.failed_disks:
-            log.warning("backups of all disks can be read again")
+            log.warning("Backups of all disks can be read again")
         return _PollData(lambda inventory: replace(inventory, backups=poll.reading), poll.invalid, facts, poll.failure)
 
     def _known_disks(self, deadline: Deadline) -> KnownDisks:
@@ -311,13 +311,13 @@ class AccountPoller:
         self._logged.add(resource)
         if isinstance(result, GigasError):
             if since is None or (is_first and str(result) != last.error):
-                log.warning("poll failed", reason=result.reason, error=str(result), exc_info=result.__cause__ or False)
+                log.warning("Poll failed", reason=result.reason, error=str(result), exc_info=result.__cause__ or False)
             else:
-                log.debug("poll failed again", reason=result.reason, error=str(result))
+                log.debug("Poll failed again", reason=result.reason, error=str(result))
         elif since is not None:
             failed_for = round(self._clock.monotonic() - since, 1)
-            log.bind(**result.facts).warning("poll succeeds again", failed_for_seconds=failed_for)
+            log.bind(**result.facts).warning("Poll succeeds again", failed_for_seconds=failed_for)
         elif last.last_success_at is None:
-            log.bind(**result.facts).info("first poll done")
+            log.bind(**result.facts).info("First poll done")
         else:
-            log.bind(**result.facts).debug("poll done")
+            log.bind(**result.facts).debug("Poll done")

@@ -91,7 +91,7 @@ class AccountSource:
         except GigasError as error:
             if not self.stop.is_set():
                 log = _log.debug if self.is_failing else _log.warning
-                log("cannot list accounts", reason=error.reason, error=str(error))
+                log("Cannot list accounts", reason=error.reason, error=str(error))
                 self.is_failing = True
             raise
         if is_incomplete and not self.is_incomplete:
@@ -100,13 +100,13 @@ class AccountSource:
         owned = self._owned(accounts)
         if self.is_failing or not self.listed:
             log = _log.warning if self.is_failing else _log.info
-            log("accounts listed", accounts=len(accounts))
+            log("Accounts listed", accounts=len(accounts))
             if not owned:
-                _log.warning("the shard owns none of the accounts, so that nothing is watched here")
+                _log.warning("The shard owns none of the accounts, so that nothing is watched here")
         self._hosts = frozenset(each.account.api_host for each in accounts)
         excluded = frozenset(each for each in owned if self._settings.discovery_filter.excludes(owned[each].account))
         if new := excluded - self._excluded:
-            _log.info("accounts skipped by status or product", accounts=len(new), among=", ".join(sorted(new)[:_SHOWN]))
+            _log.info("Accounts skipped by status or product", accounts=len(new), among=", ".join(sorted(new)[:_SHOWN]))
         with self._lock:
             self._missing = {each: was for each, was in self._missing.items() if each in owned}
             self._excluded = excluded
@@ -160,7 +160,7 @@ class AccountSource:
             log = _log.debug if account.id in self._retry_missing_at else _log.warning
             self._missing[account.id] = _status_and_product(account)
             self._retry_missing_at[account.id] = self._clock.monotonic() + _RETRY_MISSING_SECONDS
-        log("account skipped: its disks are not found (status 404)", account=account.id)
+        log("Account skipped: its disks are not found (status 404)", account=account.id)
         return True
 
     def _deadline(self) -> Deadline:

@@ -287,7 +287,7 @@ class Scheduler:
             worker.start()
         except RuntimeError as error:
             log = _log.debug if self._lacks_threads else _log.warning
-            log("cannot start a poll worker", workers=len(self._workers), error=str(error))
+            log("Cannot start a poll worker", workers=len(self._workers), error=str(error))
             self._lacks_threads = True
             return False
         with self._lock:
@@ -318,7 +318,7 @@ class Scheduler:
             hung = task.run(lambda: self._may_retry(task))
         except Exception as error:  # noqa: BLE001  # a defect in one poll must not end the others
             log = _log.debug if task.is_broken else _log.error
-            log("poll aborted by an internal error", task=task.name, exc_info=error)
+            log("Poll aborted by an internal error", task=task.name, exc_info=error)
             task.is_broken = True
             return False
         task.is_broken = False
