@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import stat
@@ -156,9 +155,8 @@ def _readable_secrets(file: Path | None, settings: Settings) -> Iterator[str]:
         _, secret = secret_of(credential)
         if not isinstance(secret, SecretFile):
             continue
-        with contextlib.suppress(OSError):
-            mode = stat.S_IMODE(secret.path.stat().st_mode)
-            if mode & stat.S_IROTH:
-                words = f"other users can read {secret.path} (mode {mode:04o}); chmod 600 {secret.path}"
-                key = next((each for each in lines if each[:-1] == place and str(each[-1]).endswith("_file")), None)
-                yield words if key is None else f"{file}:{lines[key]}: {path_of(key)}: {words}"
+        mode = stat.S_IMODE(secret.path.stat().st_mode)
+        if mode & stat.S_IROTH:
+            words = f"other users can read {secret.path} (mode {mode:04o}); chmod 600 {secret.path}"
+            key = next((each for each in lines if each[:-1] == place and str(each[-1]).endswith("_file")), None)
+            yield words if key is None else f"{file}:{lines[key]}: {path_of(key)}: {words}"
