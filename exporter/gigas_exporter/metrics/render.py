@@ -25,8 +25,6 @@ _EXACT_INTEGERS = 2.0**53
 
 def escape(text: str) -> str:
     """Return an escaped label value."""
-    if text.isalnum():
-        return text
     return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
