@@ -137,10 +137,15 @@ def test_the_age_never_falls_below_zero(scene: Any, fleet: Fleet) -> None:
 
 def test_disks_go_at_their_limit_to_the_second(scene: Any, fleet: Fleet) -> None:
     """Without another poll, disks, machines and what is counted of them go at their limit; the account stays."""
-    scene.show(fleet().with_outcome("disks", PollStatus(False, 1.0, NOW - 1.0)))
-    scene.clock.move(899)
-    assert len(scene.values("gigas_disk_info")) == 4
+    inventory = fleet().with_outcome("disks", PollStatus(False, 1.0, NOW - 1.0))
+    assert inventory.machines is not None
+    scene.show(replace(inventory, machines=replace(inventory.machines, read_at=990.0)))
+    scene.clock.move(889)
     assert set(scene.values("gigas_virtual_machine_info")) == {"501"}
+    scene.clock.move(1)
+    assert scene.values("gigas_virtual_machine_info") == {}
+    scene.clock.move(9)
+    assert len(scene.values("gigas_disk_info")) == 4
     scene.clock.move(1)
     names = {name for name, _ in scene.series()}
     assert not [name for name in names if name.startswith(("gigas_disk", "gigas_virtual", "gigas_account_disk"))]

@@ -199,12 +199,14 @@ def test_one_lost_response_costs_no_turn_of_all_that_hang(scheduler: Scheduler) 
 
 
 def test_other_credentials_are_not_held_up(scheduler: Scheduler) -> None:
-    """Accounts that hang take at most a part of the workers, whatever their number of credentials."""
+    """Accounts that hang take a part of the workers, whatever their credentials; lists of accounts wait for none."""
     hanging, answered = Blocking(), Blocking(released=True)
     scheduler.add([task(answered.run("good"), interval=0.1, credential="good", slots=4)])
     await_true(lambda: len(answered.began) > 1)
     scheduler.add([task(hanging.run(str(each)), credential=each, slots=4) for each in range(50)])
     await_true(lambda: hanging.running == 6)
+    scheduler.add([task(answered.run("list of accounts"))])
+    await_true(lambda: "list of accounts" in answered.began)
     seen = len(answered.began)
     await_true(lambda: len(answered.began) > seen + 3)
     hanging.release.set()

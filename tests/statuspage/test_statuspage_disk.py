@@ -140,9 +140,11 @@ def test_a_backup_from_the_future_is_not_called_usable_and_new(site: Serve) -> N
     assert "<dt>Newest</dt><dd>in the future (" in ahead
     assert "0s" not in ahead.partition('id="backups"')[2]
     assert "10 newest" not in ahead
+    assert 'class="age"' not in ahead
     behind = page_with(11, wall - 60.0, **one)
     assert "Only the 10 newest are shown." in behind
     assert "future" not in behind
+    assert 'class="age"' in behind
 
 
 def test_a_disk_that_is_not_there_is_said_so(browser: Browser, site: Serve, fleet: Fleet) -> None:
