@@ -1,8 +1,8 @@
 # syntax=docker/dockerfile:1
 
-# The base is an argument so that a release can pin it: a tag moves, a digest does not. Find the digest of the day with
+# The base is an argument, so a release can pin its digest. Find the current digest with
 #   docker buildx imagetools inspect docker.io/library/python:3.13-slim-bookworm --format '{{.Manifest.Digest}}'
-# and build with --build-arg BASE_DIGEST=sha256:…; the release workflow does. Without it the tag's newest image is taken.
+# and build with --build-arg BASE_DIGEST=sha256:…; the release workflow does. Without it, the tag decides.
 ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim-bookworm
 ARG BASE_DIGEST=
 
@@ -15,7 +15,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 WORKDIR /src
 
-# Dependencies first: they change less often than the code. The environment has no pip of its own.
+# Dependencies first: they change less often than the code. The environment has no pip.
 COPY requirements/build.txt requirements/runtime.txt requirements/
 RUN python -m venv --without-pip /opt/gigas-exporter \
     && pip --python /opt/gigas-exporter/bin/python install --require-hashes --only-binary :all: --requirement requirements/runtime.txt \
@@ -52,10 +52,10 @@ LABEL org.opencontainers.image.title="gigas-exporter" \
       org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
       org.opencontainers.image.base.digest="${BASE_DIGEST}"
 
-# tini is process 1: as process 1 Python would ignore a SIGTERM that comes before it has begun to wait for signals.
-# Python that is ended by one that early is no failure either: tini -e 143 exits with 0.
+# tini is process 1, because Python as process 1 would ignore a SIGTERM before it waits for signals. If such an early
+# SIGTERM ends Python, tini -e 143 exits with 0.
 # Python packages cannot be installed into a running container, not even by root.
-# Debian keeps only the newest version of a package, so that a pinned one could not be installed after an update.
+# Debian keeps only the newest version of a package, so a pinned one could not be installed after an update.
 # hadolint ignore=DL3008
 RUN apt-get update --quiet=2 \
     && apt-get install --quiet=2 --yes --no-install-recommends tini \
@@ -64,7 +64,7 @@ RUN apt-get update --quiet=2 \
 
 COPY --from=build /opt/gigas-exporter /opt/gigas-exporter
 
-# Bytecode is there already and nothing is written: the root file system may be read-only.
+# The image has the bytecode, and Python writes none: the root file system may be read-only.
 ENV PATH="/opt/gigas-exporter/bin:$PATH" \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
@@ -73,7 +73,7 @@ WORKDIR /
 EXPOSE 10063
 STOPSIGNAL SIGTERM
 
-# Override it where --web.listen-address or TLS is set otherwise; orchestrators probe by their own means.
+# Override it if you set --web.listen-address or TLS; orchestrators have their own probes.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:10063/-/healthy', timeout=4).read()"]
 
