@@ -121,7 +121,7 @@ def test_secrets_are_either_made_or_yours(helm: Helm, chart: Path) -> None:
     assert made["storage"]["stringData"] == {"api_key": "not-a-real-one"}
     both = helm("template", "x", chart, "--values", _values(chart, "operator"), "--set", "secret.existingSecret=mine")
     assert both.returncode != 0
-    assert "existingSecret and values are both set" in both.stderr
+    assert "secret: set either existingSecret or values, not both" in both.stderr
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_secrets_are_either_made_or_yours(helm: Helm, chart: Path) -> None:
         ("image.repository=null", "at '/image'"),
         ("web=null", "missing property 'web'"),
         ("web.telemetryPath=/x #y", "at '/web/telemetryPath'"),
-        ("networkPolicy.from=null", "networkPolicy.from: names no peer"),
+        ("networkPolicy.from=null", "networkPolicy.from: must not be empty"),
         ("config.accounts[0].api_key=x", "no place for a secret"),
         ("config.credential.password=x", "no place for a secret"),
         ("fullnameOverride=1abc", "at '/fullnameOverride'"),
