@@ -12,6 +12,7 @@ from gigas_exporter.config import AccountSettings, DiscoveryFilter, PollSettings
 from gigas_exporter.errors import GigasError
 from gigas_exporter.gigas import ApiSettings
 from gigas_exporter.model import Account
+from gigas_exporter.poller.account_source import ACCOUNTS_INCOMPLETE
 from gigas_exporter.poller.service import Service
 from gigas_exporter.poller.store import Store
 from poller.conftest import Watch
@@ -128,6 +129,15 @@ def test_a_skipped_account_is_tried_again(
             api.answers[path] = lambda _: (later, b"", {})
         await_true(lambda: watching.observed.polls["2", "disks", None if later == 200 else "forbidden"])
         await_true(lambda: watching.observed.counts == (2, 0, 0))
+
+
+def test_a_list_of_accounts_that_may_go_on_is_logged_once(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+    """With each list it would be a line every few minutes."""
+    with SmallApi(healthy("1")) as api:
+        api.answers["/accounts"] = lambda _: (200, [{"id": 1}], {"Link": '</next>; rel="next"'})
+        watching = watch(discovering(api))
+        await_true(lambda: len(watching.observed.discoveries) > 1)
+    assert [record.getMessage() for record in caplog.records].count(ACCOUNTS_INCOMPLETE) == 1
 
 
 def test_an_account_that_is_found_is_watched_before_the_next_list(
