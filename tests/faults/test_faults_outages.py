@@ -49,6 +49,6 @@ def test_an_api_that_is_gone_and_comes_back(
                 assert_same(during, before, account, *SERIES["disks"])
                 exporter.await_all_well(account)
                 assert_same(exporter.scrape(), before, account, *SERIES["disks"])
-                await_true(lambda account=account: len(exporter.said(account, "disks")) > 1)  # type: ignore[misc]
-                said = [message for message, _ in exporter.said(account, "disks")]
+                await_true(lambda account=account: len(exporter.log_lines(account, "disks")) > 1)  # type: ignore[misc]
+                said = [message for message, _ in exporter.log_lines(account, "disks")]
                 assert said == ["Poll failed", "Poll succeeds again"]

@@ -178,9 +178,9 @@ def _play_failing(case: Failing, cloud: SimulatorServer, exporter: InProcessExpo
     await_true(lambda: exporter.failures(STRUCK, resource))
     reasons = {case.reason, case.or_reason or case.reason}
     counted = exporter.scrape().of("gigas_exporter_poll_failures_total", account_id=STRUCK, resource=resource)
-    told = {dict(labels)["reason"]: value for labels, value in counted.items() if value}
-    assert set(told) <= reasons, (
-        f"polls failed for {told}, not only for {sorted(reasons)}: {exporter.said(STRUCK, resource)}"
+    failures = {dict(labels)["reason"]: value for labels, value in counted.items() if value}
+    assert set(failures) <= reasons, (
+        f"polls failed for {failures}, not only for {sorted(reasons)}: {exporter.log_lines(STRUCK, resource)}"
     )
     during = exporter.scrape()
     assert during.total("gigas_exporter_api_requests_total", operation=case.operation, code=case.code) > asked
@@ -200,10 +200,10 @@ def _play_failing(case: Failing, cloud: SimulatorServer, exporter: InProcessExpo
     after = exporter.scrape()
     assert_same(after, before, STRUCK, "gigas_disk_", "gigas_virtual_machine_")
     assert after.total("gigas_up", account_id=STRUCK) == 1
-    await_true(lambda: len(exporter.said(STRUCK, resource)) > 1)
-    assert [message for message, _ in exporter.said(STRUCK, resource)] == ["Poll failed", "Poll succeeds again"]
-    assert exporter.said(STRUCK, resource)[0][1]["reason"] in reasons
-    assert exporter.said(OTHER, resource) == []
+    await_true(lambda: len(exporter.log_lines(STRUCK, resource)) > 1)
+    assert [message for message, _ in exporter.log_lines(STRUCK, resource)] == ["Poll failed", "Poll succeeds again"]
+    assert exporter.log_lines(STRUCK, resource)[0][1]["reason"] in reasons
+    assert exporter.log_lines(OTHER, resource) == []
 
 
 def _assert_expires_in_time(exporter: InProcessExporter, resource: Resource, prefixes: tuple[str, ...]) -> None:
@@ -246,7 +246,7 @@ def _play_harmless(case: Harmless, cloud: SimulatorServer, exporter: InProcessEx
     after = exporter.scrape()
     assert exporter.failures(STRUCK, case.resource) == 0
     assert_same(after, before, STRUCK, "gigas_disk_", "gigas_virtual_machine_")
-    assert exporter.said(STRUCK, case.resource) == []
+    assert exporter.log_lines(STRUCK, case.resource) == []
 
 
 def _assert_other_untouched(exporter: InProcessExporter, before: Scrape) -> None:

@@ -209,7 +209,7 @@ class InProcessExporter:
                     return
             time.sleep(0.002)
 
-    def said(self, account_id: str, resource: Resource) -> list[tuple[str, dict[str, object]]]:
+    def log_lines(self, account_id: str, resource: Resource) -> list[tuple[str, dict[str, object]]]:
         """Return the log lines about polls of a resource, in order, without those of the first success."""
         threads = set(self.service.scheduler.threads())
         return [
