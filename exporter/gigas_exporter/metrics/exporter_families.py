@@ -105,7 +105,7 @@ API_REQUEST_DURATION = _family(
 API_RETRIES = _family("gigas_exporter_api_retries_total", "Retried requests to the API.", ("operation",), "count")
 INVALID_ITEMS = _family(
     "gigas_exporter_invalid_items_total",
-    "Values in responses of the API that were not understood and are left out.",
+    "Values in responses of the API that were not understood, and dates in the future.",
     (*POLL_LABELS, "field"),
     "count",
 )
