@@ -219,7 +219,7 @@ class InProcessExporter:
             and (facts.get("account"), facts.get("resource")) == (account_id, resource)
             and message != "First poll done"
             # If a fault starts or ends during a poll, some disks may be read and others not.
-            and not message.startswith("backups of ")
+            and not message.startswith("Backups of ")
         ]
 
 
