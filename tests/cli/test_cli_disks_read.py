@@ -378,7 +378,7 @@ def test_backups_that_may_be_of_other_disks_or_not_all(run: Run) -> None:
     assert outcome.status == 0
     others = sum(backup["disk_id"] != 2 for backup in backups)
     assert f"{others} backups name a disk other than 2\n" in outcome.err
-    assert "the list of backups may be incomplete by the header Link" in outcome.err
+    assert "the list of backups may be incomplete according to the header Link" in outcome.err
 
 
 def test_a_disk_that_is_gone_has_the_backups_that_name_it(run: Run) -> None:

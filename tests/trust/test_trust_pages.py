@@ -50,7 +50,8 @@ def honest(api: SmallApi, path: str, headers: Callable[[list[Any], int], Mapping
 def assert_doubtful(told: Told, resource: str, field: str, disks: int) -> None:
     """What was read is shown, and nothing is said to be well."""
     assert told.status == 2, told.words
-    assert f"the list of {resource.replace('_', ' ')} may be incomplete by the header {HEADERS[field]}" in told.words
+    name = resource.replace("_", " ")
+    assert f"the list of {name} may be incomplete according to the header {HEADERS[field]}" in told.words
     assert "well" not in told.words
     assert told.nagios == 3
     assert told.metric("gigas_up") == [1]
@@ -386,7 +387,7 @@ def test_an_own_list_that_may_go_on(api: SmallApi, tell: Tell) -> None:
     always(api, f"{ACCOUNT}/disk/1/backups", LIES["link"], items=3)
     told = tell()
     assert told.status == 2, told.words
-    assert "the list of backups may be incomplete by the header Link" in told.words
+    assert "the list of backups may be incomplete according to the header Link" in told.words
 
 
 @pytest.mark.parametrize("is_more", [True, False])

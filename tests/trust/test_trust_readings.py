@@ -735,8 +735,12 @@ def test_a_disk_shown_alone_by_the_accounts_list(api: SmallApi, own: Any, listed
     [
         (BACKUPS, (500, [], {}), "backups could not be read: list_backups: the API answered 500"),
         (BACKUPS, (200, [], {"X-Total": "99"}), "backups could not be read: list_backups: "),
-        (BACKUPS, (200, [], {"Link": '</x>; rel="next"'}), "backups may be incomplete by the header Link"),
-        (DISKS, (200, [], {"Link": '</x>; rel="next"'}), "the list of disks may be incomplete by the header Link"),
+        (BACKUPS, (200, [], {"Link": '</x>; rel="next"'}), "backups may be incomplete according to the header Link"),
+        (
+            DISKS,
+            (200, [], {"Link": '</x>; rel="next"'}),
+            "list of disks may be incomplete according to the header Link",
+        ),
         (f"{ACCOUNT}/disk/{MISSED}/backups", (200, [{"id": 1, "status": 3}], {}), ""),
     ],
 )

@@ -23,7 +23,9 @@ _log = get_logger(__name__)
 
 _SHOWN = 5
 _RETRY_MISSING_SECONDS = 3600.0  # the API may list an account before it finds its disks
-ACCOUNTS_INCOMPLETE = "the list of accounts may be incomplete by its headers (gigas-exporter probe shows them)"
+ACCOUNTS_INCOMPLETE = (
+    "the list of accounts may be incomplete according to its headers (gigas-exporter probe shows them)"
+)
 
 
 def discover(
@@ -54,7 +56,7 @@ class AccountSource:
         stop: Set to abort its requests; their results are then ignored.
         listed: Whether the accounts are known: configured, or discovered at least once.
         is_failing: Whether the last discovery failed.
-        is_incomplete: Whether the last list may be incomplete, by its headers.
+        is_incomplete: Whether the last list may be incomplete according to its headers.
     """
 
     def __init__(self, settings: Settings, clock: Clock, client: ReadClient | None, stop: StopEvent) -> None:

@@ -124,7 +124,7 @@ class OwnListReader:
             own, claim = own_backups(listing.items, disk_id, machines)
             summary = summarize_backups(own, self._words, self._clock.monotonic())
             if not summary.usable and not PAGING_FIELDS.isdisjoint(listing.invalid):
-                raise IncompleteError("list_disk_backups: a disk's list may be incomplete by its headers")
+                raise IncompleteError("list_disk_backups: a disk's list may be incomplete according to its headers")
         except DeadlineExceededError:  # the request was not sent
             return None
         except GigasError as error:

@@ -84,7 +84,7 @@ def account_errors(inventory: AccountInventory, monotonic: float) -> list[str]:
     if machines is not None and not machines.success and (doubt or _asks_for_labels(inventory)):
         errors.append(f"{name}: virtual machines could not be read: {machines.error}")
     errors.extend(
-        f"{name}: the list of {resource.replace('_', ' ')} may be incomplete by the header"
+        f"{name}: the list of {resource.replace('_', ' ')} may be incomplete according to the header"
         f" {' and '.join(headers)} (gigas-exporter probe shows it; api.page_size may help)"
         for resource, outcome in inventory.outcomes.items()
         if (headers := paging_doubts(outcome.invalid))

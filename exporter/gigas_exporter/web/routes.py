@@ -44,7 +44,7 @@ def build_routes(
 
     Args:
         metrics: Renders the metrics.
-        telemetry_path: The path of the metrics; it takes precedence over ``/``.
+        telemetry_path: The path of the metrics, other than ``/``.
         ready: Returns None when ready, else the reason why not.
         healthy: Returns whether the process works.
         reload: Reads the configuration again; returns None on success, else the error. None forbids reloads.

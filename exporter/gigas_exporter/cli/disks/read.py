@@ -282,7 +282,7 @@ def backups(disk: str, min_disk_size: float | None, output: Format, account: str
             raise
     found = sorted(listing.items, key=lambda backup: backup.date_created or 0.0, reverse=True)
     if headers := paging_doubts(listing.invalid):
-        warn(f"the list of backups may be incomplete by the header {' and '.join(headers)}")
+        warn(f"the list of backups may be incomplete according to the header {' and '.join(headers)}")
     if others := sum(each.disk_id not in {None, disk} for each in found):
         warn(
             f"{formatting.format_count(others, 'backup')} {'names' if others == 1 else 'name'} a disk other than {disk}"
