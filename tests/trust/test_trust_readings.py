@@ -739,7 +739,7 @@ def test_a_disk_shown_alone_by_the_accounts_list(api: SmallApi, own: Any, listed
         (
             DISKS,
             (200, [], {"Link": '</x>; rel="next"'}),
-            "list of disks may be incomplete according to the header Link",
+            "the list of disks may be incomplete according to the header Link",
         ),
         (f"{ACCOUNT}/disk/{MISSED}/backups", (200, [{"id": 1, "status": 3}], {}), ""),
     ],
