@@ -88,7 +88,7 @@ def test_help_fits_eighty_columns_in_one_style(run: Run, path: tuple[str, ...], 
     assert "Usage: gigas-exporter " in outcome.out
     assert "Options" in outcome.out
     assert [line for line in outcome.out.splitlines() if len(line) > 80 or line.split() == ["DISK"]] == []
-    assert not re.search(r"env var:|RANGE|<=x|\[\w+\|", outcome.out)
+    assert not re.search(r"env var:|RANGE|<=x|\[\w+\||default: (True|False)", outcome.out)
 
 
 def test_an_empty_variable_counts_as_unset(run: Run) -> None:
