@@ -19,7 +19,7 @@ from gigas_exporter.backup_summary import BackupSummary, summarize_backups
 from gigas_exporter.inventory import AccountInventory, BackupSnapshot
 from gigas_exporter.model import Backup, Disk
 from gigas_exporter.policy import Thresholds
-from gigas_exporter.report import Finding, command_for, explain_finding
+from gigas_exporter.report import Finding, command_for, explain_all, explain_finding
 from gigas_exporter.statuspage.chart import count_ages
 from statuspage.browser import Browser
 from statuspage.conftest import Serve
@@ -279,3 +279,18 @@ def test_a_late_backup_that_may_be_unusable_is_no_usable_one(hours: float, findi
     )
     (bar,) = (bar for bar in count_ages([report]) if bar.count)
     assert bar.label in {"unknown", finding.value.removeprefix("backup ")}
+
+
+def test_a_disk_that_had_no_turn_says_what_helps() -> None:
+    """Nothing failed, so that no error says it: one poll has no time for the lists of all disks."""
+    whole, now = account({Disk("1", autobackup=True, is_swap=False): 1.0}), time.monotonic()
+    assert whole.backups is not None
+    for summaries in ({}, whole.backups.summaries):
+        unread = replace(whole, backups=BackupSnapshot(summaries, frozenset({"1"}), None, now))
+        (report,) = reports_of([unread])
+        assert Finding.BACKUPS_UNREADABLE in report.findings
+        why = explain_finding(Finding.BACKUPS_UNREADABLE, report, Thresholds(), None)
+        assert "were not read yet" in why
+        assert "raise api.max_requests_per_second, api.max_concurrency or poll.backups_interval" in why
+        (sentence,) = explain_all([report], [unread])
+        assert sentence.startswith("the backups of 1 disk are unreadable: their own lists were not read yet")

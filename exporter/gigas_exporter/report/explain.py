@@ -45,6 +45,11 @@ _COMMANDS: Final[Mapping[Finding, str]] = {
 }
 _SHOW: Final = "disks show --account {account} {disk}"
 _LATE: Final = "Its newest usable backup is {age}. The limit is {limit}. After {missed} it counts as missed."
+_NOT_READ_YET: Final = (
+    "their own lists were not read yet (if this goes on, a poll has too little time for them: raise"
+    " api.max_requests_per_second, api.max_concurrency or poll.backups_interval)"
+)
+"""What no error explains: nothing failed, and the disk had no turn."""
 _MAYBE_LATE: Final = (
     "It is not known whether any of its backups is usable, and even the newest is too old. The limit is {limit}. After"
     " {missed} it counts as missed."
@@ -179,25 +184,24 @@ def _explain_unreadable(reports: Iterable[DiskReport], inventories: Iterable[Acc
     """Yield why backups are unreadable, each reason with the number of disks."""
     errors = {each.account.id: each.backups.error for each in inventories if each.backups is not None}
     counts = Counter(
-        why
+        why_unreadable(report, errors.get(report.account.id))
         for report in reports
         if Finding.BACKUPS_UNREADABLE in report.findings
-        and (why := why_unreadable(report, errors.get(report.account.id)))
     )
     for why, count in counts.items():
         yield f"the backups of {formatting.format_count(count, 'disk')} are unreadable: {why}"
 
 
-def why_unreadable(report: DiskReport, error: str | None) -> str | None:
+def why_unreadable(report: DiskReport, error: str | None) -> str:
     """Return why a disk's backups are unreadable; ``error`` is that of the account's last backups poll."""
     summary = report.backups
     if summary is None or not summary.usable:
-        return error or "their own lists were not read"
+        return error or _NOT_READ_YET
     if summary.newest_at is None:
         return f"no date_created is understood ({_PROBE}; set api.fields if it has another name)"
     if report.age_seconds is None:
         return "the newest lies in the future (api.time_zone, or the clock of this machine)"
-    return error
+    return error or _NOT_READ_YET
 
 
 def _explain_statuses(inventories: Iterable[AccountInventory]) -> Iterator[str]:
@@ -236,7 +240,7 @@ def explain_finding(finding: Finding, report: DiskReport, thresholds: Thresholds
         age=report.age if report.age_seconds is None else f"{report.age} old",
         error_flag=f"the status is {disk.status}" if disk.status_is_error else "error is set",
         fields=" and ".join(report.not_understood),
-        unreadable=why_unreadable(report, error) or "the reason is not known",
+        unreadable=why_unreadable(report, error),
         failed_at=f", {failed_at}" if failed_at else "",
         newest=formatting.format_size(summary.newest_size_bytes) if summary is not None else "",
         typical=formatting.format_size(summary.typical_size_bytes) if summary is not None else "",
