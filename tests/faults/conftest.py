@@ -5,8 +5,9 @@ Those that take a processor to themselves come last and one by one, or they woul
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import cast
 
 import pytest
@@ -14,6 +15,13 @@ import pytest
 from support.fault_cases import Case, Failing, play
 
 AT_ONCE = 4  # with more, polls wait for a processor until they time out, and all take longer
+
+
+def _wait(cases: Iterable[Future[None]]) -> None:
+    """Wait until cases end or are cancelled, as they are if the tests of a file are interrupted."""
+    for case in cases:
+        with suppress(CancelledError):
+            case.exception()
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +42,7 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[Callable[[Case], None]]
     ):
         played: dict[str, Future[None]] = {str(case): pool.submit(play, case) for case in waiting}
         crowd = list(played.values())
-        alone.submit(wait, crowd)
+        alone.submit(_wait, crowd)
         played |= {str(case): alone.submit(play, case) for case in computing}
         assert len(played) == len(cases), "two cases have the same name"
         yield lambda case: played[str(case)].result()
