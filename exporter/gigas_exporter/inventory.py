@@ -108,6 +108,8 @@ class BackupSnapshot:
         unassigned: Number of backups that name no listed disk; ``None`` if it is unknown which disks are listed.
         own_lists_read: Disks whose own list was read, so that their summaries are complete.
         error: Why the first failed request for one of ``failed_disks`` failed; ``None`` if none was sent.
+        waiting_disks: Those of ``failed_disks`` for which no time was left and whose previous reading did not fail:
+            until it is too old, it counts.
     """
 
     summaries: Mapping[str, BackupSummary]
@@ -119,6 +121,7 @@ class BackupSnapshot:
     unassigned: int | None = 0
     own_lists_read: frozenset[str] = frozenset()
     error: str | None = None
+    waiting_disks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

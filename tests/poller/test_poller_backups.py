@@ -11,6 +11,7 @@ import pytest
 from gigas_exporter.errors import ConfigError
 from gigas_exporter.gigas import Listing, ReadClient
 from gigas_exporter.model import Backup
+from gigas_exporter.report import Finding, report_account
 from poller.conftest import Watch
 from support.polling import Watching, await_true, settings_for
 from support.simulator import SimulatorServer
@@ -23,6 +24,12 @@ def summaries(watching: Watching) -> dict[str, int]:
     now = time.monotonic()
     found = {disk_id: watching.inventory().backup_summary(disk_id, now) for disk_id in watching.disks()}
     return {disk_id: summary.usable for disk_id, summary in found.items() if summary is not None}
+
+
+def unreadable(watching: Watching) -> set[str]:
+    """The disks whose backups are found unreadable."""
+    reports = report_account(watching.inventory(), wall=time.time(), monotonic=time.monotonic())
+    return {report.disk.id for report in reports if Finding.BACKUPS_UNREADABLE in report.findings}
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 501])
@@ -189,14 +196,26 @@ def test_disks_that_fail_are_asked_last_the_next_time(server: SimulatorServer, w
     assert f"/disk/{failed}/" in asked[-1]
 
 
-def test_more_disks_than_an_interval_holds_are_read_in_turn(server: SimulatorServer, watch: Watch) -> None:
-    """At four requests a second and one of them for disks, 24 disks take several polls; each has its turn."""
-    api = {"max_concurrency": 1, "max_requests_per_second": 4.0}
+def test_more_disks_than_an_interval_holds_are_read_in_turn(
+    server: SimulatorServer, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At ten requests a second, 24 disks take several polls of a second; each has its turn."""
+    monkeypatch.setattr("gigas_exporter.poller.scheduler._MIN_DEADLINE_SECONDS", 1.0)
+    api = {"max_concurrency": 1, "max_requests_per_second": 10.0}
     watching = watch(settings_for(server, api=api, backups_source="disk", interval=60.0, backups_interval=1.0))
     await_true(lambda: len(summaries(watching)) == 24)
     asked = [seen.path for seen in server.recent if seen.operation == "list_disk_backups"]
     assert len(set(asked[:24])) >= 23  # the end of a poll may cut off one, which is asked again
     assert watching.observed.ended("backups") > 1
+    assert watching.backups().failed_disks
+    assert unreadable(watching) == set()  # the previous reading counts
+    # A list that failed is not among those until it was read again.
+    server.faults.add("status", "list_disk_backups", status=409, count=1)
+    await_true(lambda: unreadable(watching))
+    (failed,), polls = unreadable(watching), watching.observed.ended("backups")
+    await_true(lambda: watching.observed.ended("backups") > polls)
+    assert unreadable(watching) == {failed}
+    await_true(lambda: not unreadable(watching))
 
 
 def test_one_disk_that_always_fails_harms_no_other(server: SimulatorServer, watch: Watch) -> None:

@@ -23,7 +23,7 @@ from gigas_exporter.inventory import (
 from gigas_exporter.logs import get_logger
 from gigas_exporter.model import Disk, VirtualMachine
 from gigas_exporter.policy import max_ages
-from gigas_exporter.poller.backups import BackupsReader, NewDeadline
+from gigas_exporter.poller.backups import NO_TIME, BackupsReader, NewDeadline
 from gigas_exporter.poller.observer import PollerObserver
 from gigas_exporter.poller.own_lists import KnownDisks
 from gigas_exporter.poller.scheduler import PollTask, poll_deadline
@@ -35,9 +35,6 @@ _WAIT_FOR_DISKS_STEP_SECONDS = 0.05
 # Share of `api.timeout` in which an account that never answered must respond, while other such accounts wait.
 _FIRST_RESPONSE_SHARE = 0.2
 _MIN_FIRST_RESPONSE_SECONDS = 1.0
-_NO_TIME = (
-    "no time was left; raise api.max_requests_per_second, api.max_concurrency or poll.backups_interval if this goes on"
-)
 POLL_ORDER: tuple[Resource, ...] = ("disks", "virtual_machines", "backups")
 """The order of one poll. Backups come last: which lists of them are read depends on the disks and machines."""
 _DISCOVER_ADVICE = ", or leave the account out with discover: {product_id: […], status: […]}"
@@ -281,7 +278,7 @@ class AccountPoller:
         }
         if poll.reading.failed_disks:
             facts["disks_unread"] = len(poll.reading.failed_disks)
-            facts["error"] = poll.reading.error or _NO_TIME
+            facts["error"] = poll.reading.error or NO_TIME
         log = _log.bind(account=self._account_id, resource="backups")
         if poll.reading.failed_disks and not (previous and previous.failed_disks):
             log.bind(**facts).warning("Backups of some disks cannot be read")

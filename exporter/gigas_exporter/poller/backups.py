@@ -30,6 +30,9 @@ NewDeadline = Callable[[float], Deadline]
 
 _NO_SWEEP = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 _SWEEP_REJECTED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN})
+NO_TIME = (
+    "no time was left; raise api.max_requests_per_second, api.max_concurrency or poll.backups_interval if this goes on"
+)
 _MAX_OWN_LISTS = 200
 """How many own lists of disks without a usable backup are read in one poll."""
 
@@ -181,7 +184,8 @@ class BackupsReader:
         lists = self._own_lists.read(disks.ids, disks, deadline)
         failed = frozenset(disks.ids) - set(lists.summaries) - lists.gone
         if disks.ids and not lists.summaries and not lists.gone:
-            raise lists.first_failure or TransportError("list_disk_backups", "timeout", "no time was left for any disk")
+            raise lists.first_failure or TransportError("list_disk_backups", "timeout", NO_TIME)
+        was_read = previous.own_lists_read - previous.failed_disks | previous.waiting_disks
         kept = {each: previous.summaries[each] for each in failed if each in previous.summaries}
         reading = BackupSnapshot(
             {**kept, **lists.summaries},
@@ -190,6 +194,7 @@ class BackupsReader:
             read_at=self._clock.monotonic(),
             by_status=most_common_statuses(lists.by_status),
             own_lists_read=frozenset(lists.summaries) | (previous.own_lists_read & failed),
+            waiting_disks=(failed - lists.failed) & was_read,
         )
         return self._poll("disk", reading, lists.invalid, lists.first_failure)
 

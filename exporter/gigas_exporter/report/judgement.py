@@ -79,7 +79,7 @@ class _Judge:
         snapshot = inventory.current_backups(monotonic)
         self._inventory = inventory
         self._wall = wall
-        self._failed: frozenset[str] = snapshot.failed_disks if snapshot is not None else frozenset()
+        self._failed = snapshot.failed_disks - snapshot.waiting_disks if snapshot is not None else frozenset[str]()
         self._locked_since = inventory.disks.locked_since if inventory.disks is not None else {}
         self._locked_seconds = inventory.thresholds.locked_seconds
         self._missed_factor = inventory.thresholds.missed_factor
