@@ -539,6 +539,21 @@ def test_a_page_that_fails_fails_the_list(listed: Any) -> None:
         listed(script).list_disks("1")
 
 
+@pytest.mark.parametrize("status", [403, 500])
+def test_an_error_behind_a_full_last_page_is_no_end(listed: Any, status: int) -> None:
+    """Only 404 and 416 may say that there is no page."""
+    lister = Lister(items(1, 2))
+
+    def script(seen: Any, wire: Any) -> None:
+        if seen.query["offset"] == "2":
+            wire.reply(status, b"")
+        else:
+            lister(seen, wire)
+
+    with pytest.raises(ApiError):
+        listed(script, page_size=2).list_disks("1")
+
+
 @pytest.mark.parametrize("body", [{}, {"disks": []}, None, "x", 1])
 def test_a_list_that_is_no_array_is_an_error(api: Any, listed: Any, body: Any) -> None:
     """An object, even one around a list, is never an empty fleet."""
@@ -644,6 +659,11 @@ def test_one_below_the_total_is_taken_the_third_time(listed: Any, count: int) ->
     assert client.list_disks("1").invalid == {}
     lister.total = lambda real: real + 1
     fails()
+    fails()
+    lister.total = lambda real: real + 5
+    with pytest.raises(IncompleteError, match=f"X-Total says {count + 5}"):
+        client.list_disks("1")
+    lister.total = lambda real: real + 1
     fails()
     client.forget("1")
     fails()
