@@ -517,6 +517,16 @@ def test_a_fresh_token_is_tried_with_both_schemes(api: Any, door: LoginApi, kind
     assert len(door.logins) == (1 if kind == "login" else 0)
 
 
+def test_a_second_token_is_sent_raw_first(api: Any, door: LoginApi) -> None:
+    """As documented. A request is sent twice at most, so that the other order would fail one request more."""
+    door.valid = "t2".__eq__
+    server = api(door)
+    client = api.client(server, login_with("right"))
+    fails(client, AuthError)
+    assert client.get_disk("1", "2").id == "2"
+    assert [seen.authorization for seen in server.seen if seen.authorization] == ["t1", "Bearer t1", "Bearer t1", "t2"]
+
+
 def test_what_is_not_found_was_asked_with_a_good_token(api: Any, door: LoginApi) -> None:
     """No other is tried, in neither scheme, until one is rejected, and then a new one at once."""
 

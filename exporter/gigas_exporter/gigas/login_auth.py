@@ -182,6 +182,8 @@ class LoginAuth:
             self._observer.login_blocked(False)
         if issued.scheme is not None:
             self._scheme, self._is_scheme_known = issued.scheme, True
+        elif not self._is_scheme_known:
+            self._scheme = self._tokens.scheme
         header = header_value(self._scheme, issued.token)
         now = self._clock.monotonic()
         self._session = _LoginSession(issued, header, password, deadline if forced else None, now)
