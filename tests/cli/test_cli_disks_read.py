@@ -385,6 +385,8 @@ def test_a_disk_that_is_gone_has_the_backups_that_name_it(run: Run) -> None:
     """Whoever looks for what to restore needs their ids; without any, there is no such disk."""
     with SmallApi(healthy()) as api:
         del api.lists["/account/4242/disks"][1], api.lists["/account/4242/disk/2/backups"]
+        shared = next(each for each in api.lists["/account/4242/backups"] if each["id"] == 2001)
+        shared |= {"disk_id": None, "disk_ids": [1, 2]}
         table = run("disks", "backups", "2", GIGAS_API_URL=api.url)
         records = json.loads(run("disks", "backups", "2", "--output", "json", GIGAS_API_URL=api.url).out)
         none = run("disks", "backups", "99", "--output", "json", GIGAS_API_URL=api.url)
@@ -393,7 +395,8 @@ def test_a_disk_that_is_gone_has_the_backups_that_name_it(run: Run) -> None:
     assert (table.status, none.status, unread.status) == (0, 1, 1)
     assert table.err.endswith("account 4242 no longer has disk 2; these backups still name it\n")
     assert [record["backup_id"] for record in records] == ["2000", "2001", "2002"]
-    assert all(record["raw"]["disk_id"] == 2 and record["backup_id"] in table.out for record in records)
+    assert [record["raw"]["disk_id"] for record in records] == [2, None, 2]
+    assert all(record["backup_id"] in table.out for record in records)
     for each, disk in ((none, "99"), (unread, "2")):
         assert each.out == ""
         assert each.err.startswith(f"gigas-exporter: account 4242 has no disk {disk} (see: ")

@@ -306,7 +306,7 @@ def _read_backups(client: ReadClient, account_id: str, disk: str, size: float | 
     except NoDiskError as gone:
         with suppress(GigasError):  # the error about the disk says more
             listing = client.list_backups(account_id, min_disk_size=size)
-            left = tuple(each for each in listing.items if each.disk_id == disk)
+            left = tuple(each for each in listing.items if disk in {each.disk_id, *each.disk_ids})
             if left:
                 warn(f"account {account_id} no longer has disk {disk}; these backups still name it")
                 return replace(listing, items=left)
