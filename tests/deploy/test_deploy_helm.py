@@ -75,6 +75,17 @@ def test_shards_are_counted_from_one(helm: Helm, chart: Path) -> None:
     }
 
 
+def test_commands_in_the_pod_find_the_web_config(helm: Helm, chart: Path) -> None:
+    """`config check` is the command of the alert on a web config that cannot be loaded: a flag of serve hides it."""
+    manifests = _render(helm, chart, "--values", _values(chart, "everything"))
+    pod = _named(manifests, "StatefulSet")["storage"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {variable["name"]: variable.get("value") for variable in container["env"]}
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert str(Path(environment["GIGAS_WEB_CONFIG_FILE"]).parent) in mounts
+    assert not any(argument.startswith("--web.config.file") for argument in container["args"])
+
+
 @pytest.mark.parametrize("name", _VALUES)
 def test_pods_are_restricted_and_probed_without_a_password(helm: Helm, chart: Path, name: str) -> None:
     """Each pod meets Pod Security `restricted`; probes ask without credentials, by its scheme."""
