@@ -92,11 +92,14 @@ def test_reads_every_item_once(listed: Any, count: int, total: Any, max_limit: i
 @pytest.mark.parametrize("count", [0, 1, 10, 35])
 @pytest.mark.parametrize("total", [lambda real: real, without_total])
 def test_a_server_that_ignores_paging_is_read_whole(listed: Any, count: int, total: Any) -> None:
-    """Everything comes each time, also when less is asked for; what was learned of the server holds afterwards."""
+    """Everything comes each time, also when less is asked for; what was learned of the server holds afterwards.
+
+    A list of one item teaches nothing.
+    """
     lister = Lister(items(*range(count)))
     lister.ignores_paging, lister.total = True, total
     client = listed(lister)
-    for most in (3, 2, 1 if count == 35 else 2):
+    for most in (3, 3, 3) if count == 1 else (3, 2, 1 if count == 35 else 2):
         assert ids(client.list_disks("1")) == list(range(count))
         assert len(lister.asked) <= most
         lister.asked.clear()
@@ -109,6 +112,20 @@ def test_a_server_that_ignores_the_offset_alone_is_not_read_whole(listed: Any) -
     for _ in range(4):
         with pytest.raises(IncompleteError, match="repeat items"):
             server.list_disks("1")
+
+
+def test_a_list_of_one_item_does_not_show_that_a_server_ignores_the_limit(listed: Any) -> None:
+    """Another account of the client may have more items than a page."""
+    contents = {"1": items(1), "2": items(*range(5))}
+
+    def script(seen: Seen, wire: Wire) -> None:
+        wire.reply(200, contents[seen.path.split("/")[2]][: int(seen.query["limit"])])
+
+    client = listed(script, page_size=2)
+    for _ in range(3):
+        assert ids(client.list_disks("1")) == [1]
+        with pytest.raises(IncompleteError, match="repeat items"):
+            client.list_disks("2")
 
 
 def test_small_backup_lists_cost_one_request_each(listed: Any) -> None:

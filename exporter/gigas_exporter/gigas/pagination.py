@@ -155,9 +155,13 @@ class Paginator(Generic[_V]):
 
     def _may_lack_items(self, traversal: ListTraversal[_V]) -> bool:
         """Return whether an item may have moved between two requests."""
-        if self.known_ids is None or self.source.server.ignores_paging or traversal.last is traversal.pages[0]:
+        first, last = traversal.pages[0], traversal.last
+        if self.known_ids is None or self.source.server.ignores_paging or last is first:
             return False
-        return not any(map(traversal.holds, self.known_ids)) if self.known_ids else traversal.totals == {None}
+        if self.known_ids:
+            return not any(map(traversal.holds, self.known_ids))
+        is_only_item = first.count == 1 and last.ids == first.ids
+        return traversal.totals == {None} and not is_only_item
 
     def _is_whole_by_pages(self, traversal: ListTraversal[_V]) -> bool:
         """Return whether no item was skipped, even if offsets count pages.
@@ -199,7 +203,6 @@ class Paginator(Generic[_V]):
             if page.ids != first.ids:
                 source.server.offset_counts_items |= page.count > 0 and page.ids == first.ids[offset:]
                 return page.count == 0 or (first.ids[-1] in page.ids and set(page.ids) <= set(first.ids))
-        source.server.ignores_paging |= first.count == 1 and first.total is None
         return True
 
     def _count_contradictions(self, traversal: ListTraversal[_V]) -> ListTraversal[_V]:
