@@ -121,7 +121,7 @@ def test_a_tokens_end_is_told_of_each_of_its_accounts(scene: Any) -> None:
 
 
 def test_reloads_are_told_as_prometheus_does(scene: Any) -> None:
-    """Nothing before the first load; a failed one keeps the time of the last that succeeded."""
+    """Nothing before the first load; a failed part keeps the time when all parts last succeeded."""
     names = (
         "gigas_exporter_config_last_reload_successful",
         "gigas_exporter_config_last_reload_success_timestamp_seconds",
@@ -131,6 +131,10 @@ def test_reloads_are_told_as_prometheus_does(scene: Any) -> None:
     assert [_own(scene, name) for name in names] == [{(): 1}, {(): 1_700_000_000.5}]
     scene.telemetry.reload(False, 1_700_000_100.0)
     assert [_own(scene, name) for name in names] == [{(): 0}, {(): 1_700_000_000.5}]
+    scene.telemetry.reload(True, 1_700_000_200.0, "web")
+    assert [_own(scene, name) for name in names] == [{(): 0}, {(): 1_700_000_000.5}]
+    scene.telemetry.reload(True, 1_700_000_300.0)
+    assert [_own(scene, name) for name in names] == [{(): 1}, {(): 1_700_000_300}]
 
 
 def test_whether_accounts_can_be_listed_is_told_only_where_they_are(scene: Any) -> None:

@@ -201,11 +201,9 @@ class Telemetry:
     def reload(self, success: bool, wall: float, part: Literal["settings", "web"] = "settings") -> None:
         """Loading a part of the configuration succeeded or failed, at UNIX time ``wall``; all parts must succeed."""
         with self._lock:
-            if success:
-                self._not_loaded.discard(part)
+            (self._not_loaded.discard if success else self._not_loaded.add)(part)
+            if not self._not_loaded:
                 self._values[families.RELOAD_SUCCESS_TIMESTAMP].set((), wall)
-            else:
-                self._not_loaded.add(part)
             self._values[families.RELOAD_SUCCESSFUL].set((), not self._not_loaded)
 
     def text(self, *, openmetrics: bool, runtime: bool = True) -> bytes:
