@@ -108,8 +108,8 @@ class BackupSnapshot:
         unassigned: Number of backups that name no listed disk; ``None`` if it is unknown which disks are listed.
         own_lists_read: Disks whose own list was read, so that their summaries are complete.
         error: Why the first failed request for one of ``failed_disks`` failed; ``None`` if none was sent.
-        waiting_disks: Those of ``failed_disks`` for which no time was left and whose previous reading did not fail:
-            until it is too old, it counts.
+        waiting_disks: Those of ``failed_disks`` that were not asked, and whose previous reading did not fail: it counts
+            until it is too old.
     """
 
     summaries: Mapping[str, BackupSummary]
