@@ -114,16 +114,19 @@ def test_a_server_that_ignores_the_offset_alone_is_not_read_whole(listed: Any) -
             server.list_disks("1")
 
 
-def test_a_list_of_one_item_does_not_show_that_a_server_ignores_the_limit(listed: Any) -> None:
-    """Another account of the client may have more items than a page."""
-    contents = {"1": items(1), "2": items(*range(5))}
+@pytest.mark.parametrize(("count", "least", "page_size"), [(1, 1, 2), (3, 4, 10)])
+def test_a_short_list_does_not_show_that_a_server_ignores_the_limit(
+    listed: Any, count: int, least: int, page_size: int
+) -> None:
+    """Another account of the client may have more items than a page; a page may have a least size."""
+    contents = {"1": items(*range(count)), "2": items(*range(25))}
 
     def script(seen: Seen, wire: Wire) -> None:
-        wire.reply(200, contents[seen.path.split("/")[2]][: int(seen.query["limit"])])
+        wire.reply(200, contents[seen.path.split("/")[2]][: max(least, int(seen.query["limit"]))])
 
-    client = listed(script, page_size=2)
+    client = listed(script, page_size=page_size)
     for _ in range(3):
-        assert ids(client.list_disks("1")) == [1]
+        assert ids(client.list_disks("1")) == list(range(count))
         with pytest.raises(IncompleteError, match="repeat items"):
             client.list_disks("2")
 

@@ -156,11 +156,11 @@ class Paginator(Generic[_V]):
     def _may_lack_items(self, traversal: ListTraversal[_V]) -> bool:
         """Return whether an item may have moved between two requests."""
         first, last = traversal.pages[0], traversal.last
-        if self.known_ids is None or self.source.server.ignores_paging or last is first:
+        if self.known_ids is None or first.count <= self.source.server.unpaged_items or last is first:
             return False
         if self.known_ids:
             return not any(map(traversal.holds, self.known_ids))
-        is_only_item = first.count == 1 and last.ids == first.ids
+        is_only_item = first.count == 1 < self.source.limit and last.ids == first.ids
         return traversal.totals == {None} and not is_only_item
 
     def _is_whole_by_pages(self, traversal: ListTraversal[_V]) -> bool:
@@ -173,7 +173,7 @@ class Paginator(Generic[_V]):
         """
         source, server = self.source, self.source.server
         first, last = traversal.pages[0], traversal.last
-        is_answered = last is first or server.ignores_paging
+        is_answered = last is first or first.count <= server.unpaged_items
         if server.offset_counts_items or is_answered or (first.total or 0) > first.count:
             return True
         is_repeated = last is NO_PAGE or last.count > 0  # then the page past the end says so, too

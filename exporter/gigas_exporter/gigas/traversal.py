@@ -42,11 +42,12 @@ class ServerPaging:
     """How a server was seen to paginate one operation.
 
     Attributes:
-        ignores_paging: It sends the whole list whatever page is asked for.
+        unpaged_items: It sends a list of so many items whole, whatever page is asked for; 0 if that was not seen. A
+            longer list may be cut: a page may have a least size.
         offset_counts_items: An offset counts items, as documented, and not pages.
     """
 
-    ignores_paging: bool = False
+    unpaged_items: int = 0
     offset_counts_items: bool = False
 
 
@@ -185,7 +186,7 @@ class _Reading(Generic[_V]):
             is_full = first.count >= full or first.count == limit
             return first.count == first.total and (not is_full or first.total == self.ends_at)
         if first.count > limit:
-            return self._source.server.ignores_paging
+            return first.count <= self._source.server.unpaged_items
         return first.count < limit and first.count < complete_below
 
     def _may_go_on(self, page: Page[_V], count: int, step: int) -> bool:
@@ -235,11 +236,11 @@ class _Reading(Generic[_V]):
         if first.count == 1:
             return True
         server = self._source.server
-        if not server.ignores_paging and first.count <= self._source.limit:
+        if server.unpaged_items < first.count <= self._source.limit:
             shorter = self._source.fetch(0, (first.count + 1) // 2, _MAX_PAGE_ITEMS)
             if shorter.digest != first.digest:
                 return False
-        server.ignores_paging = True
+        server.unpaged_items = max(server.unpaged_items, first.count)
         return True
 
     def _check_length(self, items: int, step: int) -> None:
