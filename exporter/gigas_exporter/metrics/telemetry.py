@@ -120,7 +120,7 @@ class Telemetry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._accounts: set[str] = set()
-        self._not_loaded: set[str] = set()
+        self._loaded: dict[str, bool] = {}
         self._values = {family: CountedFamily(family) for family in families.COUNTED_FAMILIES}
         self._runtime = CollectorRegistry()
         ProcessCollector(registry=self._runtime)
@@ -201,10 +201,11 @@ class Telemetry:
     def reload(self, success: bool, wall: float, part: Literal["settings", "web"] = "settings") -> None:
         """Loading a part of the configuration succeeded or failed, at UNIX time ``wall``; all parts must succeed."""
         with self._lock:
-            (self._not_loaded.discard if success else self._not_loaded.add)(part)
-            if not self._not_loaded:
+            self._loaded[part] = success
+            all_loaded = all(self._loaded.values())
+            self._values[families.RELOAD_SUCCESSFUL].set((), all_loaded)
+            if all_loaded:
                 self._values[families.RELOAD_SUCCESS_TIMESTAMP].set((), wall)
-            self._values[families.RELOAD_SUCCESSFUL].set((), not self._not_loaded)
 
     def text(self, *, openmetrics: bool, runtime: bool = True) -> bytes:
         """Return the exposition; ``runtime`` adds ``process_*`` and ``python_*``."""

@@ -232,8 +232,9 @@ def explain_finding(finding: Finding, report: DiskReport, thresholds: Thresholds
     """Return why a disk has a finding; ``error`` is that of the account's last backups poll."""
     disk, summary, limit = report.disk, report.backups, report.requirement.max_age_seconds
     failed_at = formatting.format_timestamp(summary.failed_at) if summary is not None else ""
-    is_maybe_late = _WHY[finding] is _LATE and summary is not None and summary.usable == 0
-    return (_MAYBE_LATE if is_maybe_late else _WHY[finding]).format(
+    is_late = finding in {Finding.BACKUP_STALE, Finding.BACKUP_MISSED}
+    words = _MAYBE_LATE if is_late and summary is not None and not summary.usable else _WHY[finding]
+    return words.format(
         limit=formatting.format_limit(limit),
         missed=formatting.format_limit(limit and limit * thresholds.missed_factor),
         locked=formatting.format_limit(thresholds.locked_seconds),

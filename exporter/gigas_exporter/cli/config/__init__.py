@@ -132,7 +132,7 @@ def _check_web_config(file: Path | None, settings: Settings) -> None:
         load_web_config(settings.web.config_file)
     except ConfigError as error:
         line = _lines(file).get(("web", "config_file"))
-        place = "" if file is None else f"{file}: " if line is None else f"{file}:{line}: web.config_file: "
+        place = "" if line is None else f"{file}:{line}: web.config_file: "
         raise ConfigError(str(error), tuple(f"{place}{problem}" for problem in error.problems)) from None
 
 
