@@ -97,12 +97,12 @@ def backup_age(scope: Scope) -> str:
 
 
 def with_value(found: str, value: str) -> str:
-    """Return ``found``, one series a disk, with its value of ``value``, of those disks that have it."""
+    """Return the disks of ``found`` that have a series in ``value``, with that value."""
     return f"{found} * on ({ITS_DISK}) group_left () {value}"
 
 
 def without_value(found: str, value: str) -> str:
-    """Return the other disks, with NaN: a table that left them out would say that there are none."""
+    """Return the disks of ``found`` without a series in ``value``, as NaN, so that a table lists them too."""
     return f"NaN * ({found} unless on ({ITS_DISK}) {value})"
 
 

@@ -99,7 +99,7 @@ NOT_KNOWN: Mappings = [
         )
     )
 ]
-"""What stands for a value that the disk has not, where the others have one."""
+"""The text for a value that is missing for a disk."""
 
 _FINDINGS = {
     "never_backed_up": ("Never backed up", BAD),

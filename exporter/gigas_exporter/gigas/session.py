@@ -132,7 +132,7 @@ class ApiSession:
         def interpret(response: RawResponse) -> Mapping[str, object]:
             value = decode_json(response.body, LOGIN_OPERATION)
             if not isinstance(value, dict):
-                raise DecodeError("token", "the response to the login is no JSON object")
+                raise DecodeError("token", "the response to the login is not a JSON object")
             return value
 
         return retrying(
